@@ -28,7 +28,7 @@ from recorder.read.records import Balance, Fill, Position
 from recorder.read.scope import labelled_accounts
 from recorder.read.transactions import Transaction
 from recorder.read.trips import HeldParts, change, happened, part_of
-from recorder.venues.base import EXACT, Ledger, Move
+from recorder.venues.accounting import EXACT, Ledger, Move
 
 _ZERO = Decimal(0)
 

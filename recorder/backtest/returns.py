@@ -17,7 +17,7 @@ from recorder.clock import NS_PER_MS, NS_PER_S
 from recorder.errors import ConfigurationError
 from recorder.read.records import Balance
 from recorder.read.transactions import Transaction
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 
 EXTRA = "tearsheet"
 DAY_S = 86_400

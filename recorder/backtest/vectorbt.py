@@ -10,7 +10,7 @@ from typing import Any
 from recorder.backtest import needed
 from recorder.model import BUY, INVERSE, Instrument
 from recorder.read.records import Fill
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 
 EXTRA = "vectorbt"
 

@@ -17,7 +17,7 @@ from recorder.report.draw.charts import DOTS, KINDS, LOW, Look, plot
 from recorder.report.draw.document import Entry, Panel, document
 from recorder.report.series import LineReducer, PlotLine, PlotPoint
 from recorder.report.source import Period
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 from recorder.venues.reading import printable
 
 HEIGHT = 200

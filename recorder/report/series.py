@@ -22,7 +22,7 @@ from recorder.store.schema import (
     sessions,
 )
 from recorder.store.state_index import counts_ns
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 
 #: Columns of a plot: two pixels each.
 COLUMNS = 330

@@ -11,7 +11,7 @@ from recorder.read.books.books import NamedTransfers
 from recorder.read.fills import VENUE
 from recorder.read.records import Book, Fill, Transfer, Unexplained
 from recorder.report.source import Progress, ReportSource
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 
 #: Symbols that get a column in the table of orders; the others share one.
 SYMBOLS_MAX = 5

@@ -3,8 +3,7 @@
 A new venue is a folder beside `fmex/` whose package offers a `Venue`, and one line in `recorder.venues.VENUES`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -19,6 +18,7 @@ from recorder.model import (
     SequenceNumber,
     Update,
 )
+from recorder.venues.accounting import Accounting
 from recorder.venues.channel_view import View
 from recorder.venues.comparable import Comparable, CompleteList
 from recorder.venues.limits import Connections
@@ -40,10 +40,6 @@ from recorder.venues.rest import (
     verdict_of,
 )
 from recorder.venues.stand_in import StandIn
-
-#: For sums of money. Decoders accept numbers of at most 100 characters and exponents of at most 99, so even a sum of
-#: millions has fewer digits than this; a sum that would lose digits raises.
-EXACT = Context(prec=500, traps=[Inexact, InvalidOperation, Overflow])
 
 _encode = msgspec.json.Encoder().encode
 
@@ -91,106 +87,6 @@ def json_command(command: Mapping[str, object], **masked: object) -> Command:
         masked: those that contain a secret, as they are to be recorded.
     """
     return Command(_encode(command), _encode({**command, **masked}) if masked else None)
-
-
-class Holding(NamedTuple):
-    """The fields of a position that the books need."""
-
-    #: In the venue's unit, negative if short; 0 if it is closed.
-    quantity: Decimal
-    #: As the venue reports it.
-    realized_pnl: Decimal
-
-
-class PnlReading(NamedTuple):
-    """One interpretation of a position's realized PnL, where the venue's documentation allows several."""
-
-    name: str
-    #: The PnL realized between two states of a position, net of fees.
-    realized: Callable[[Holding, Holding], Decimal]
-
-
-class Execution(NamedTuple):
-    """The fields of a fill that the books need."""
-
-    market: str | None
-    symbol: str
-    side: str | None
-    price: Decimal | None
-    quantity: Decimal
-    #: Positive when paid.
-    fee: Decimal
-    fee_currency: str | None
-    realized_pnl: Decimal | None
-
-
-class Move(NamedTuple):
-    """A change of one balance."""
-
-    wallet: str | None
-    currency: str
-    #: Fee included.
-    amount: Decimal
-    #: Positive when paid.
-    fee: Decimal
-
-
-class Ledger(Protocol):
-    """How a venue's transactions explain its balances."""
-
-    #: Whether fills are among the transactions. If not, both together explain a balance.
-    has_trades: bool
-    #: Whether `owned` needs the frame.
-    reads_frames: bool = False
-    #: Whether the transactions of a trade have its id. If not, no fill is compared with them.
-    names_trades: bool = True
-    #: Whether the transactions of a trade say of which symbol it is. If not, trade ids alone are unique.
-    names_symbols: bool = True
-    #: Whether a trade's amount and its fee are each rounded, to the digits in which the currency's amounts are listed.
-    rounds_trades: bool = False
-    #: Beginnings of `venue_type`: a fill is compared with its transactions only if each has one of them.
-    trade_types: tuple[str, ...] = ("",)
-
-    def decimals(self, wallet: str | None) -> int | None:
-        """To how many decimals a wallet's amounts are rounded before they are compared; None: they are exact."""
-        ...
-
-    def owned(self, wallet: str | None, balance: Decimal | None, payload: bytes) -> Decimal | None:
-        """The balance that fills and transactions change by their amounts; None: the frame does not have it.
-
-        Args:
-            wallet: whose it is.
-            balance: the account update's.
-            payload: the frame of the update; empty unless `reads_frames`.
-        """
-        ...
-
-    def list_of(self, _currency: str, /) -> str | None:
-        """Which list a currency's transactions are in: each is asked for by itself, and so until another time."""
-        return None
-
-    def keeps(self, _wallet: str | None, /) -> bool:
-        """Whether the books of a wallet are kept: not where too little is documented."""
-        return True
-
-    def moves(self, fill: Execution, contract: Instrument) -> tuple[Move, ...] | None:
-        """What a fill does to balances; None: the venue does not document it, or the contract is not known."""
-        ...
-
-
-class Accounting(Protocol):
-    """How a venue's amounts enter the books. Sums are computed with `EXACT`."""
-
-    #: The most likely first; the one with which least is unexplained counts. Empty if there is a ledger.
-    readings: tuple[PnlReading, ...]
-    #: None: the venue has no transactions, and positions and orders have to explain balances.
-    ledger: Ledger | None
-    #: Currencies in which a fill gains and loses if its fee is paid in one, whatever its contract is settled in.
-    gains_in: frozenset[str] = frozenset()
-
-    def instrument(self, symbol: str, market: str | None = None) -> Instrument:
-        """What a symbol means, as far as the venue's documentation says it, where no frame does."""
-        ...
 
 
 class PushSession:

@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from recorder.errors import Undecodable
 from recorder.model import Digits
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 
 #: Ids, times and bit sets must fit a 64-bit column, or the frame is not decoded.
 Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]

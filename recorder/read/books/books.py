@@ -35,7 +35,7 @@ from recorder.read.scope import LabelledAccount, labelled_accounts
 from recorder.store.schema import account_updates
 from recorder.store.state_index import latest
 from recorder.venues import venue_named
-from recorder.venues.base import EXACT, Accounting, Holding
+from recorder.venues.accounting import EXACT, Accounting, Holding
 
 T = TypeVar("T")
 

@@ -21,7 +21,7 @@ from itertools import count
 from typing import NamedTuple
 
 from recorder.clock import NS_PER_S
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 
 BALANCE = "balance"
 POSITION = "position"

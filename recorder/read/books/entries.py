@@ -25,7 +25,7 @@ from recorder.read.scope import LabelledAccount
 from recorder.read.transactions import Transaction
 from recorder.store.event_log import FAILED, INTERRUPTED
 from recorder.store.schema import ONCE, account_updates, frames, reconciliations, transactions
-from recorder.venues.base import EXACT, Accounting, Execution, Ledger, Move
+from recorder.venues.accounting import EXACT, Accounting, Execution, Ledger, Move
 
 _ZERO = Decimal(0)
 #: Rows fetched at a time.

@@ -12,7 +12,7 @@ from recorder.read.books.sums import Entry
 from recorder.read.books.wallet import APART_MS, WalletBooks
 from recorder.read.intervals import Interval
 from recorder.read.records import Book
-from recorder.venues.base import EXACT, Ledger, Move
+from recorder.venues.accounting import EXACT, Ledger, Move
 
 _ZERO, _ONE = Decimal(0), Decimal(1)
 #: Market, symbol and trade id; the first two are None where the ledger does not name them.

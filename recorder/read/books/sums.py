@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from recorder.read.books.differences import UpdateKey
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 
 _ZERO = Decimal(0)
 

@@ -12,7 +12,7 @@ from recorder.model import FINAL_STATUSES
 from recorder.read.fills import is_another
 from recorder.store.gaps import PARTIAL, RECONCILED
 from recorder.store.schema import ONCE, account_updates, order_updates, position_updates, reconciliations
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 
 _ZERO = Decimal(0)
 #: Rows fetched at a time.

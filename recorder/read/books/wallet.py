@@ -20,7 +20,7 @@ from recorder.read.books.differences import APART_NS, FOUND_MAX, UpdateKey
 from recorder.read.books.sums import Entry, State, Sums
 from recorder.read.intervals import Interval
 from recorder.read.records import Book, Unexplained
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 
 APART_MS = APART_NS // NS_PER_MS
 #: Points held in memory before those that can no longer be needed are dropped.

@@ -11,7 +11,7 @@ from recorder.clock import NS_PER_MS, NS_PER_S
 from recorder.report.coverage import Uncovered
 from recorder.report.draw import svg
 from recorder.report.source import Period
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 
 MINUTE, HOUR, DAY = 60 * NS_PER_S, 3600 * NS_PER_S, 86_400 * NS_PER_S
 _MONTH = 30 * DAY

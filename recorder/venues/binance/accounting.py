@@ -8,16 +8,15 @@ Source: developers.binance.com, "Get Income History", "Event: Balance and Positi
 from decimal import Decimal
 
 from recorder.model import INVERSE, Instrument
-from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
+from recorder.venues.accounting import Accounting, Execution, Ledger, Move, PnlReading, realized
 from recorder.venues.binance.words import parts_of
-from recorder.venues.moves import realized
 
 #: Balances, fees and PnL of accounts in the European Union are in this asset, whatever a contract is settled in.
 EU_ASSET = "BNFCR"
 
 
 class BinanceLedger(Ledger):
-    """Implements `recorder.venues.base.Ledger`."""
+    """Implements `recorder.venues.accounting.Ledger`."""
 
     has_trades = True
 
@@ -36,7 +35,7 @@ class BinanceLedger(Ledger):
 
 
 class BinanceAccounting(Accounting):
-    """Implements `recorder.venues.base.Accounting`."""
+    """Implements `recorder.venues.accounting.Accounting`."""
 
     readings: tuple[PnlReading, ...] = ()
     ledger: Ledger | None = BinanceLedger()

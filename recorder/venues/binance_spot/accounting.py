@@ -8,8 +8,7 @@ balance (free and locked) changes by is its fills, with the fee in the asset in 
 from decimal import Decimal
 
 from recorder.model import Instrument
-from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
-from recorder.venues.moves import exchanged
+from recorder.venues.accounting import Accounting, Execution, Ledger, Move, PnlReading, exchanged
 
 #: Assets that symbols end with, where no answer says it. `BTCUSDT` is `BTC` in `USDT`.
 _QUOTES = (
@@ -20,7 +19,7 @@ _QUOTES = (
 
 
 class BinanceSpotLedger(Ledger):
-    """Implements `recorder.venues.base.Ledger`."""
+    """Implements `recorder.venues.accounting.Ledger`."""
 
     has_trades = False
 
@@ -40,7 +39,7 @@ class BinanceSpotLedger(Ledger):
 
 
 class BinanceSpotAccounting(Accounting):
-    """Implements `recorder.venues.base.Accounting`."""
+    """Implements `recorder.venues.accounting.Accounting`."""
 
     readings: tuple[PnlReading, ...] = ()
     ledger: Ledger | None = BinanceSpotLedger()

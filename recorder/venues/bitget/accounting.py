@@ -8,16 +8,15 @@ coin, with the fee in that of its coin. Amounts are exact decimals.
 from decimal import Decimal
 
 from recorder.model import INVERSE, Instrument
-from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
+from recorder.venues.accounting import Accounting, Execution, Ledger, Move, PnlReading, exchanged, realized
 from recorder.venues.bitget.words import COIN_FUTURES, UNIFIED, USDC_FUTURES, kind_of, settle_coin
-from recorder.venues.moves import exchanged, realized
 
 #: Coins that spot symbols end with, where no instrument says it. `BTCUSDT` is `BTC` in `USDT`.
 _QUOTES = ("USDT", "USDC", "USDE", "USD1", "EUR", "BRL", "TRY", "BTC", "ETH", "BGB")
 
 
 class BitgetLedger(Ledger):
-    """Implements `recorder.venues.base.Ledger`."""
+    """Implements `recorder.venues.accounting.Ledger`."""
 
     has_trades = True
     names_trades = False
@@ -42,7 +41,7 @@ class BitgetLedger(Ledger):
 
 
 class BitgetAccounting(Accounting):
-    """Implements `recorder.venues.base.Accounting`."""
+    """Implements `recorder.venues.accounting.Accounting`."""
 
     readings: tuple[PnlReading, ...] = ()
     ledger: Ledger | None = BitgetLedger()

@@ -8,16 +8,15 @@ the unified wallet: `change = cashFlow + funding - fee`, and `cashBalance` after
 from decimal import Decimal
 
 from recorder.model import Instrument
-from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
+from recorder.venues.accounting import Accounting, Execution, Ledger, Move, PnlReading, exchanged, realized
 from recorder.venues.bybit.words import INVERSE, LINEAR, OPTION, SPOT, UNIFIED, settle_coin
-from recorder.venues.moves import exchanged, realized
 
 #: Coins that spot symbols end with, where no instrument says it. `BTCUSDT` is `BTC` in `USDT`.
 _QUOTES = ("USDT", "USDC", "USDE", "USDQ", "USDR", "EUR", "BRL", "PLN", "TRY", "BTC", "ETH", "SOL", "MNT", "DAI")
 
 
 class BybitLedger(Ledger):
-    """Implements `recorder.venues.base.Ledger`."""
+    """Implements `recorder.venues.accounting.Ledger`."""
 
     has_trades = True
 
@@ -41,7 +40,7 @@ class BybitLedger(Ledger):
 
 
 class BybitAccounting(Accounting):
-    """Implements `recorder.venues.base.Accounting`."""
+    """Implements `recorder.venues.accounting.Accounting`."""
 
     readings: tuple[PnlReading, ...] = ()
     ledger: Ledger | None = BybitLedger()

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from recorder.model import AccountUpdate, Transaction
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 from recorder.venues.bybit.fields import read_object
 from recorder.venues.bybit.objects import Text
 from recorder.venues.bybit.records import trade_id

@@ -9,15 +9,14 @@ have 8 decimals.
 from decimal import Decimal
 
 from recorder.model import INVERSE, Instrument
-from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
+from recorder.venues.accounting import Accounting, Execution, Ledger, Move, PnlReading, exchanged, paid, realized
 from recorder.venues.deribit.symbols import described
-from recorder.venues.moves import exchanged, paid, realized
 
 DECIMALS = 8
 
 
 class DeribitLedger(Ledger):
-    """Implements `recorder.venues.base.Ledger`."""
+    """Implements `recorder.venues.accounting.Ledger`."""
 
     has_trades = True
 
@@ -49,7 +48,7 @@ class DeribitLedger(Ledger):
 
 
 class DeribitAccounting(Accounting):
-    """Implements `recorder.venues.base.Accounting`."""
+    """Implements `recorder.venues.accounting.Accounting`."""
 
     readings: tuple[PnlReading, ...] = ()
     ledger: Ledger | None = DeribitLedger()

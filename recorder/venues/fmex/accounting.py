@@ -6,7 +6,7 @@ Sources: the page "ws Push portal", and the exchange's pages on accounts, orders
 from decimal import Decimal
 
 from recorder.model import INVERSE, Instrument
-from recorder.venues.base import EXACT, Accounting, Holding, Ledger, PnlReading
+from recorder.venues.accounting import EXACT, Accounting, Holding, Ledger, PnlReading
 
 
 def since_opened(before: Holding, after: Holding) -> Decimal:
@@ -22,7 +22,7 @@ def since_ever(before: Holding, after: Holding) -> Decimal:
 
 
 class FMexAccounting(Accounting):
-    """Implements `recorder.venues.base.Accounting`."""
+    """Implements `recorder.venues.accounting.Accounting`."""
 
     readings: tuple[PnlReading, ...] = (
         PnlReading("since the position was opened", since_opened),

@@ -14,16 +14,15 @@ collateral, and the equation above is not documented.
 from decimal import Decimal
 
 from recorder.model import Instrument
-from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
+from recorder.venues.accounting import Accounting, Execution, Ledger, Move, PnlReading, exchanged, paid
 from recorder.venues.fields import as_object, digits, inner, listed, read_json, text
 from recorder.venues.hyperliquid.words import MAIN_DEX, SPOT, USDC, collateral_of, dex_of
-from recorder.venues.moves import exchanged, paid
 
 _PERP_DECIMALS, _SPOT_DECIMALS = 6, 8
 
 
 class HyperliquidLedger(Ledger):
-    """Implements `recorder.venues.base.Ledger`."""
+    """Implements `recorder.venues.accounting.Ledger`."""
 
     has_trades = False
     reads_frames = True
@@ -62,7 +61,7 @@ class HyperliquidLedger(Ledger):
 
 
 class HyperliquidAccounting(Accounting):
-    """Implements `recorder.venues.base.Accounting`."""
+    """Implements `recorder.venues.accounting.Accounting`."""
 
     readings: tuple[PnlReading, ...] = ()
     ledger: Ledger | None = HyperliquidLedger()

@@ -14,13 +14,12 @@ no books.
 from decimal import Decimal
 
 from recorder.model import INVERSE, Instrument
-from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
+from recorder.venues.accounting import Accounting, Execution, Ledger, Move, PnlReading, exchanged
 from recorder.venues.kraken.names import DERIVATIVES, MAIN, TOKENIZED, contract, is_tokenized, split
-from recorder.venues.moves import exchanged
 
 
 class KrakenLedger(Ledger):
-    """Implements `recorder.venues.base.Ledger`."""
+    """Implements `recorder.venues.accounting.Ledger`."""
 
     has_trades = True
     names_symbols = False
@@ -51,7 +50,7 @@ class KrakenLedger(Ledger):
 
 
 class KrakenAccounting(Accounting):
-    """Implements `recorder.venues.base.Accounting`."""
+    """Implements `recorder.venues.accounting.Accounting`."""
 
     readings: tuple[PnlReading, ...] = ()
     ledger: Ledger | None = KrakenLedger()

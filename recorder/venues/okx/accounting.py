@@ -9,14 +9,13 @@ Amounts are exact decimals.
 from decimal import Decimal
 
 from recorder.model import INVERSE, Instrument
-from recorder.venues.base import Accounting, Execution, Ledger, Move, PnlReading
-from recorder.venues.moves import exchanged, realized
+from recorder.venues.accounting import Accounting, Execution, Ledger, Move, PnlReading, exchanged, realized
 from recorder.venues.okx.questions import inst_type
 from recorder.venues.okx.words import OPTION, SPOT, TRADING
 
 
 class OKXLedger(Ledger):
-    """Implements `recorder.venues.base.Ledger`."""
+    """Implements `recorder.venues.accounting.Ledger`."""
 
     has_trades = True
     #: Numbers: a bill of an isolated position has that word before its own.
@@ -49,7 +48,7 @@ class OKXLedger(Ledger):
 
 
 class OKXAccounting(Accounting):
-    """Implements `recorder.venues.base.Accounting`."""
+    """Implements `recorder.venues.accounting.Accounting`."""
 
     readings: tuple[PnlReading, ...] = ()
     ledger: Ledger | None = OKXLedger()

@@ -19,7 +19,7 @@ from recorder.model import (
     OrderUpdate,
     PositionUpdate,
 )
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 from recorder.venues.fields import Fields, digits, identifier, names, required, text, unknown, whole
 from recorder.venues.okx import words
 from recorder.venues.values import difference, extra_text, negative, unless_zero

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from recorder.live.channel import Recorded
 from recorder.model import REST, Frame, Transaction, Update
-from recorder.venues.base import Execution, Move
+from recorder.venues.accounting import Execution, Move
 from recorder.venues.deribit import answers
 from recorder.venues.deribit.accounting import DeribitAccounting
 from tests.made import ACCOUNT, NOON_NS, SESSION

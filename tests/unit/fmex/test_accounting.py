@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recorder.simulator.contract import fee, value
-from recorder.venues.base import Holding
+from recorder.venues.accounting import Holding
 from recorder.venues.fmex.rest import read_accounts
 from tests.samples import FMEX
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from recorder.model import BUY
-from recorder.venues.base import Execution, Move
+from recorder.venues.accounting import Execution, Move
 from recorder.venues.hyperliquid.accounting import HyperliquidAccounting, HyperliquidLedger
 from recorder.venues.hyperliquid.words import SPOT
 

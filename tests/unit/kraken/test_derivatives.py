@@ -24,7 +24,7 @@ from recorder.model import (
     RefusedCommand,
     SequenceNumber,
 )
-from recorder.venues.base import Execution
+from recorder.venues.accounting import Execution
 from recorder.venues.kraken import Kraken, answers, names, portal
 from recorder.venues.kraken import questions as kraken
 from recorder.venues.kraken.comparable import COMPARABLE

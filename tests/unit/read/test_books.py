@@ -14,7 +14,7 @@ from recorder.read.books.books import Books, NamedTransfers
 from recorder.read.books.updates import BookBalance, BookOrder, BookPosition, BookSnapshot, BookUpdate
 from recorder.read.intervals import Interval
 from recorder.read.records import Book
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 from tests.samples import FMEX
 
 D = Decimal

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.report.draw.axes import DAY, HOUR, MINUTE, round_step_ns, ticks, time_ticks
-from recorder.venues.base import EXACT
+from recorder.venues.accounting import EXACT
 
 D = Decimal
 S = 1_000_000_000
