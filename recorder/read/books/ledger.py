@@ -161,11 +161,12 @@ class LedgerBooks:
     def _report(self, trade: Trade, amounts: Mapping[str, Decimal], how: str) -> None:
         wallet = next((move.wallet for move in trade.moves or ()), None)
         for currency, amount in sorted(amounts.items(), key=itemgetter(0)):
-            if amount and trade.at_ms * NS_PER_MS >= self._since_ns:
+            at_ns = trade.at_ms * NS_PER_MS
+            interval = self._interval(at_ns)
+            if amount and interval is not None and at_ns >= self._since_ns:
                 books = self._of(wallet, currency)
-                cause = f"{trade.subject} {how}"
-                found = books.unexplained(trade.key, amount, cause)
-                books.note(found._replace(transaction_id=trade.transaction_id, trade_id=trade.trade_id))
+                found = books.unexplained(trade.key, amount, f"{trade.subject} {how}")
+                books.note(found._replace(transaction_id=trade.transaction_id, trade_id=trade.trade_id), interval)
 
     def _is_covered(self, at_ms: int) -> bool:
         """Whether an instant is covered, whatever the difference between two clocks."""

@@ -67,6 +67,21 @@ class _Doubt(NamedTuple):
         return next(iter(self.differences))
 
 
+class _Findings:
+    """What contradicts the ledger: how much of it, and the first."""
+
+    __slots__ = ("count", "first")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[Unexplained] = []
+
+    def add(self, found: Unexplained) -> None:
+        self.count += 1
+        if len(self.first) < FOUND_MAX:
+            self.first.append(found)
+
+
 class WalletBooks:
     """Keeps the books of one currency in one wallet.
 
@@ -101,6 +116,9 @@ class WalletBooks:
         self._points = [_Point(-(2**63), _ZERO, Sums(), None)]
         self._waiting: deque[_Seen] = deque()
         self._interval = -1
+        #: By interval, what contradicts the ledger beside the balance. It may be found before the first balance is
+        #: compared, and counts even if there is none.
+        self._noted: dict[int, _Findings] = {}
         self._forget()
 
     def _forget(self) -> None:
@@ -112,8 +130,7 @@ class WalletBooks:
         self._unsettled = _ZERO
         self._transfers = _ZERO
         self._is_cut = False
-        self.changes: list[Unexplained] = []
-        self.found = 0
+        self._changes = _Findings()
 
     def add(self, entry: Entry, interval: int | None) -> None:
         """Add an entry, in the order of time.
@@ -146,28 +163,33 @@ class WalletBooks:
         while self._waiting and self._waiting[0].at_ms + APART_MS < at_ms:
             seen = self._waiting.popleft()
             if seen.interval > self._interval:
-                yield from self.close()
+                yield from self.close(seen.interval)
                 self._interval = seen.interval
             if seen.interval == self._interval:
                 self._cut_where_due(seen)
                 self._compare(seen)
             self._drop(seen.at_ms)
 
-    def close(self) -> Iterator[Book]:
-        """End the books of the present interval."""
+    def close(self, until: int | None = None) -> Iterator[Book]:
+        """End the books of the present interval.
+
+        Args:
+            until: the number of the next interval with a balance; None: there is none.
+        """
         if self._interval >= 0:
             self._conclude(self._intervals[self._interval][1])
         if self._doubt is not None:
             self._unsettled = self._doubt.amount
         if self._begin is not None and self._end is not None:
             yield self._book(self._begin, *self._end)
+        for interval in sorted(self._noted):
+            if until is None or interval < until:
+                yield self._without_balance(interval)
         self._forget()
 
-    def note(self, change: Unexplained) -> None:
-        """Add something that contradicts the ledger."""
-        self.found += 1
-        if len(self.changes) < FOUND_MAX:
-            self.changes.append(change)
+    def note(self, found: Unexplained, interval: int) -> None:
+        """Add something within an interval that contradicts the ledger, beside the balance."""
+        self._noted.setdefault(interval, _Findings()).add(found)
 
     def unexplained(self, key: UpdateKey, amount: Decimal, cause: str, of: Entry | None = None) -> Unexplained:
         """A change of this balance that nothing explains."""
@@ -187,7 +209,7 @@ class WalletBooks:
         if self._end is not None:
             self._begin, point = self._end
             self._bases = {next(iter(self._bases)): point.sums}
-            self.changes, self.found, self._transfers = [], 0, _ZERO
+            self._changes, self._transfers = _Findings(), _ZERO
 
     def _conclude(self, until_ns: int) -> None:
         """Settle a doubt that lasted: right before an end, what explains a balance may not have arrived."""
@@ -281,7 +303,7 @@ class WalletBooks:
             )
         else:
             entry, cause = self._suspect(seen, place, amount)
-        self.note(self.unexplained(seen.key, amount, cause, entry))
+        self._changes.add(self.unexplained(seen.key, amount, cause, entry))
 
     def _suspect(self, seen: _Seen, place: _Point, amount: Decimal) -> tuple[Entry | None, str]:
         """The entry that may have caused a difference, and how."""
@@ -304,7 +326,7 @@ class WalletBooks:
         cause = "this balance alone differs; the next one agrees"
         if entry is not None:
             cause = f"balance_after of {entry.subject} alone differs; the next one agrees"
-        self.note(self.unexplained(doubt.seen.key, doubt.amount, cause, entry))
+        self._changes.add(self.unexplained(doubt.seen.key, doubt.amount, cause, entry))
 
     def _drop(self, at_ms: int) -> None:
         """Drop the points to which no later balance can belong."""
@@ -314,6 +336,8 @@ class WalletBooks:
 
     def _book(self, begin: _Seen, end: _Seen, point: _Point) -> Book:
         account, wallet, currency = self._names
+        noted = self._noted.pop(self._interval, _Findings())
+        changes = sorted((*self._changes.first, *noted.first), key=lambda one: one.received_ns)
         sums = point.sums.since(next(iter(self._bases.values())))
         change = EXACT.subtract(end.balance, begin.balance)
         transfers = EXACT.add(sums.transfers, self._transfers)
@@ -334,9 +358,32 @@ class WalletBooks:
             left,
             self._unsettled,
             sums.fills,
-            self.found,
-            tuple(self.changes),
+            self._changes.count + noted.count,
+            tuple(changes[:FOUND_MAX]),
             wallet,
             sums.funding,
             sums.other,
+        )
+
+    def _without_balance(self, interval: int) -> Book:
+        """What was found in an interval in which no balance was seen: it counts as 0."""
+        account, wallet, currency = self._names
+        noted, (begins_ns, ends_ns) = self._noted.pop(interval), self._intervals[interval]
+        return Book(
+            account,
+            currency,
+            begins_ns,
+            ends_ns,
+            begin_balance=_ZERO,
+            end_balance=_ZERO,
+            change=_ZERO,
+            realized_pnl=_ZERO,
+            fees=_ZERO,
+            transfers=_ZERO,
+            unexplained=_ZERO,
+            unsettled=_ZERO,
+            fills=0,
+            found=noted.count,
+            changes=tuple(noted.first),
+            wallet=wallet,
         )

@@ -695,6 +695,27 @@ def test_months_add_up_to_the_year_and_known_transfers_are_explained(writer: Wri
     assert named.left == []
 
 
+@pytest.mark.parametrize(("market", "currency"), [("linear", "USDT"), ("inverse", "BTC")])
+def test_a_fill_without_a_transaction_is_named_in_a_quiet_account(writer: Writer, market: str, currency: str) -> None:
+    """The first balance is compared with the next event, long after the fill; of BTC there is no balance at all."""
+    story = Story(5, "bybit")
+    fill = next(one for one in story.fills if one.market == market)._replace(executed_ms=NOON_MS + 20_000)
+    story.states, story.transactions, story.fills = [], [], [fill]
+    of = story.money[0]
+    story.owned.clear()
+    for story.at_ms in (NOON_MS + 15_000, NOON_MS + 3_600_000):
+        story._see(0)
+        story._move(of, D(1), "interest")
+    later_ns = (NOON_MS + 30_000) * NS_PER_MS
+    name = writer.write(story)
+    for since_ns, found in ((None, 1), (NOON_NS, 1), (later_ns, 0)):
+        books = {book.currency: book for book in writer.books(name, since_ns=since_ns)}
+        assert sum(book.found for book in books.values()) == found
+        assert {book.unexplained for book in books.values()} == {D(0)}
+        changes = [] if currency not in books else [one.trade_id for one in books[currency].changes]
+        assert changes == [fill.trade_id] * found
+
+
 def test_across_a_gap_nothing_is_a_finding(writer: Writer) -> None:
     story = Story(6, "hyperliquid")
     story.plant("missing fill")
