@@ -21,7 +21,9 @@ from tests.bench.records import recorded_of, write_record
 from tests.made import ACCOUNT, NOON_NS, RUN, SESSION, answered
 from tests.unit.okx import frames as okx
 from tests.unit.read.desk import Desk
-from tests.unit.read.test_ledger_books import Recording, Writer, nothing
+from tests.unit.read.ledger_writer import Writer
+from tests.unit.read.recordings import Recording
+from tests.unit.read.stories import nothing
 
 MS = 10**6
 NOON_MS = NOON_NS // MS

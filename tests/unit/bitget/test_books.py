@@ -6,7 +6,8 @@ from pathlib import Path
 from recorder.clock import NS_PER_MS
 from recorder.model import Transaction, Update
 from recorder.read.books.differences import APART_NS
-from tests.unit.read.test_ledger_books import Recording, Writer
+from tests.unit.read.ledger_writer import Writer
+from tests.unit.read.recordings import Recording
 
 D = Decimal
 

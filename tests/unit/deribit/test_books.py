@@ -15,7 +15,8 @@ from recorder.venues.deribit.accounting import DeribitAccounting
 from tests.made import ACCOUNT, NOON_NS, SESSION
 from tests.unit.deribit.frames import asked, sample
 from tests.unit.read.desk import Desk
-from tests.unit.read.test_ledger_books import Recording, Writer
+from tests.unit.read.ledger_writer import Writer
+from tests.unit.read.recordings import Recording
 
 D = Decimal
 ACCOUNTING = DeribitAccounting()

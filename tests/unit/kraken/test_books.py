@@ -15,7 +15,8 @@ from recorder.venues.kraken import answers
 from recorder.venues.kraken.stand_in.spelling import code_of
 from recorder.venues.reading import read_answer, read_frame
 from tests.unit.kraken.frames import event, push
-from tests.unit.read.test_ledger_books import Recording, Writer
+from tests.unit.read.ledger_writer import Writer
+from tests.unit.read.recordings import Recording
 
 D = Decimal
 #: When the sample's trade happened, seconds since 1970.

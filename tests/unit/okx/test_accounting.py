@@ -13,7 +13,7 @@ from recorder.read.records import Book
 from recorder.store.entries import ReconciliationBegan, ReconciliationEnded
 from tests.made import RUN
 from tests.unit.okx.frames import answer, asked, push, read, row
-from tests.unit.read.test_ledger_books import Writer
+from tests.unit.read.ledger_writer import Writer
 
 BEGAN_MS = 1_790_736_800_000
 MINUTE_MS = 60_000
