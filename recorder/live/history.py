@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from recorder.clock import NS_PER_MS, NS_PER_S, Clock
 from recorder.errors import VenueError
 from recorder.live.channel import Channel
+from recorder.live.comparison import Missing
 from recorder.live.rest_client import RestClient, RestRound
 from recorder.live.rounds import Rounds
 from recorder.live.settings import Account
@@ -19,8 +20,9 @@ from recorder.read.backfilled import (
     record_begins_ns,
     transactions_since_ms,
 )
-from recorder.read.before_gap import KnownOrders
+from recorder.read.before_gap import KnownOrders, Period, known_before
 from recorder.read.contracts import traded_instruments
+from recorder.read.known_state import CurrentState
 from recorder.store.entries import SubjectCompleted
 from recorder.store.event_log import ANSWERED, FAILED, INCOMPLETE, INSTRUMENTS, REGULAR, RESTORE
 from recorder.store.gaps import lost_text
@@ -103,16 +105,18 @@ class HistoryRounds:
         Returns:
             Why it is not complete; empty: it is.
         """
-        problems = self._ask_transactions(session_id), self._ask_instruments(session_id, frozenset(traded))
+        of = session_id, frozenset(traded)
+        problems = self._ask_transactions(*of), self._ask_instruments(*of)
         return "; ".join(filter(None, problems))
 
-    def _ask_transactions(self, session_id: int) -> str:
+    def _ask_transactions(self, session_id: int, traded: frozenset[Traded]) -> str:
         """Ask for transactions, from where the record has all of them on."""
         of = self._account.account_id, self._clock.wall_ms()
         with self._engine.connect() as connection:
             since_ms = transactions_since_ms(connection, *of)
             asked_ms = asked_since_ms(connection, *of)
-        known = self._known(since_ms=since_ms, asked_ms=asked_ms)
+            instruments = traded.union(traded_instruments(connection, self._account.account_id))
+        known = self._known(since_ms=since_ms, asked_ms=asked_ms, instruments=instruments)
         return self._ask_for(Purpose.REGULAR, known, session_id, REGULAR)
 
     def _ask_instruments(self, session_id: int, traded: frozenset[Traded]) -> str:
@@ -131,18 +135,29 @@ class HistoryRounds:
             self._instruments_s, self._undescribed = now_s, undescribed
         return problem
 
-    def restore(self, session_id: int, known: KnownOrders) -> str:
+    def restore(self, session_id: int, missing: Missing, held: CurrentState | None) -> str:
         """Ask for what pushes did not say, though the account was covered.
 
         Args:
             session_id: the covered session.
-            known: what was known when REST last agreed with the pushes.
+            missing: what they lack; it is noted if the exchange was asked for everything.
+            held: the state of the session, if it is at hand.
 
         Returns:
             Why it is not complete; empty: it is.
+
+        Raises:
+            sqlalchemy.exc.DatabaseError: the record cannot be read now.
         """
+        now_ns = self._clock.wall_ns()
+        period = Period(self._account.account_id, self._recorder_id, session_id, missing.since_ns, now_ns)
+        with self._engine.connect() as connection:
+            known = missing.added_to(known_before(connection, period, held))
         log.info("%s: asking the exchange for what the pushes lack", self._account.name)
-        return self._ask_for(Purpose.RECONCILE, known_to(self._account, known, self._clock), session_id, RESTORE)
+        problem = self._ask_for(Purpose.RECONCILE, known_to(self._account, known, self._clock), session_id, RESTORE)
+        if not problem:
+            missing.restored(now_ns)
+        return problem
 
     def backfill(self, session_id: int, backfill: Backfill) -> None:
         """Ask for what happened before the record began, except what earlier rounds completed.

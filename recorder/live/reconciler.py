@@ -29,7 +29,7 @@ from recorder.live.session import Session
 from recorder.live.settings import Account, Limits
 from recorder.live.watermark import Mark
 from recorder.model import SNAPSHOT
-from recorder.read.before_gap import EndedGap, KnownOrders, ended_gaps, known_at, known_orders, newest_covered
+from recorder.read.before_gap import EndedGap, KnownOrders, ended_gaps, known_orders, newest_covered
 from recorder.read.known_state import CurrentState
 from recorder.store.entries import Covered
 from recorder.store.event_log import COMPARE, COMPARED, FAILED, RECONCILE
@@ -239,18 +239,12 @@ class Reconciler(Thread):
         """Ask for what the pushes lack according to the comparisons."""
         if not self._missing or any(one.is_over for one in self._sessions()):
             return  # nothing is missing; or the round about the gap that begins asks for it
-        now_ns = self._clock.wall_ns()
-        of = self._account_id, self._recorder_id, entry.session_id
         try:
-            with self._engine.connect() as connection:
-                known = known_at(connection, *of, self._missing.since_ns, now_ns, self._held)
-            problem = self.history.restore(entry.session_id, self._missing.added_to(known))
+            problem = self.history.restore(entry.session_id, self._missing, self._held)
         except DriverError as error:
             problem = f"the record cannot be read: {error.orig}"
         if problem:
             log.warning("%s: not restored; asked for again after the next comparison: %s", self.account.name, problem)
-        else:
-            self._missing.restored(now_ns)
 
     def _ask_regularly(self, entry: Covered) -> None:
         """Ask for what is never pushed; what cannot be answered now is asked again soon."""

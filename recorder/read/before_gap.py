@@ -75,6 +75,18 @@ class EndedGap(NamedTuple):
     resolution: str | None
 
 
+class Period(NamedTuple):
+    """A time of which pushes may be missing: that of gaps, or one before which REST last agreed with the pushes."""
+
+    account_id: int
+    recorder_id: int
+    #: The session before it, or the one that it is in.
+    session_id: int
+    #: Nanoseconds since 1970.
+    begins_ns: int
+    ends_ns: int
+
+
 def recorder_of(connection: Connection, account_id: int, session_id: int) -> int | None:
     """The recorder whose session this is."""
     query = select(runs.c.recorder_id).join(sessions, sessions.c.run_id == runs.c.run_id)
@@ -136,54 +148,47 @@ def known_orders(connection: Connection, ended: Sequence[EndedGap], held: Curren
     gap = ended[0]
     if gap.begins_ns is None or gap.begin_session_id is None:
         return KnownOrders(None, {}, None)
-    until_ns = max(one.ends_ns for one in ended)
-    if held is not None and held.session_id == gap.begin_session_id:
+    ends_ns = max(one.ends_ns for one in ended)
+    period = Period(gap.account_id, gap.recorder_id, gap.begin_session_id, gap.begins_ns, ends_ns)
+    streams = frozenset(one.stream for one in ended if one.begins_ns is not None)
+    return known_before(connection, period, held)._replace(streams=streams)
+
+
+def known_before(connection: Connection, period: Period, held: CurrentState | None) -> KnownOrders:
+    """What was known when a period began.
+
+    Args:
+        connection: to the record.
+        period: the period.
+        held: the state of its session, if it is at hand; it is advanced to that session's end.
+    """
+    if held is not None and held.session_id == period.session_id:
         held.advance(connection)
         unfinished: Sequence[Any] = held.open_orders()
-        newest_order_id = held.newest_order_id or _newest_order_id(connection, gap)
+        newest_order_id = held.newest_order_id or _newest_order_id(connection, period)
     else:
-        unfinished = _unfinished(connection, gap)
-        newest_order_id = _newest_order_id(connection, gap)
+        unfinished = _unfinished(connection, period)
+        newest_order_id = _newest_order_id(connection, period)
     orders = {OrderKey(order.market, order.symbol, order.order_id): order for order in unfinished}
     filled = {key: Decimal(order.filled_quantity or _ZERO) for key, order in orders.items()}
-    conditional = frozenset(key for key, order in orders.items() if is_conditional(order))
-    last_fill_ms = _last_fill_ms(connection, gap)
-    positions = _open_positions(connection, gap.account_id)
-    known = frozenset(traded_instruments(connection, gap.account_id))
     traded = {Traded(order.market, order.symbol) for order in filled}
-    instruments = known.union(traded, () if held is None else held.traded())
-    found = positions, instruments, frozenset(_not_zero(connection, gap.account_id, account_updates, "balance"))
-    streams = frozenset(one.stream for one in ended if one.begins_ns is not None)
-    return KnownOrders(gap.begins_ns, filled, newest_order_id, until_ns, last_fill_ms, *found, streams, conditional)
+    known = frozenset(traded_instruments(connection, period.account_id))
+    return KnownOrders(
+        period.begins_ns,
+        filled,
+        newest_order_id,
+        period.ends_ns,
+        _last_fill_ms(connection, period),
+        positions=_open_positions(connection, period.account_id),
+        instruments=known.union(traded, () if held is None else held.traded()),
+        balances=frozenset(_not_zero(connection, period.account_id, account_updates, "balance")),
+        conditional=frozenset(key for key, order in orders.items() if is_conditional(order)),
+    )
 
 
 def is_conditional(order: Any) -> bool:
     """Whether an order, or a row of one, waits for a trigger, or nothing said how much of it was filled."""
     return order.status == PENDING or order.filled_quantity is None
-
-
-def known_at(
-    connection: Connection,
-    account_id: int,
-    recorder_id: int,
-    session_id: int,
-    since_ns: int,
-    until_ns: int,
-    held: CurrentState | None,
-) -> KnownOrders:
-    """What was known when a time began of which pushes may be missing, though there is no gap.
-
-    Args:
-        connection: to the record.
-        account_id: of the account.
-        recorder_id: of the recorder.
-        session_id: the covered session.
-        since_ns: when that time began, nanoseconds since 1970.
-        until_ns: when it ended.
-        held: the state of the session, if it is at hand.
-    """
-    time = EndedGap(account_id, recorder_id, 0, "", since_ns, session_id, until_ns, OPEN, None, None)
-    return known_orders(connection, [time], held)
 
 
 def _not_zero(connection: Connection, account_id: int, table: Table, name: str) -> Iterator[ThingKey]:
@@ -203,9 +208,9 @@ def _open_positions(connection: Connection, account_id: int) -> tuple[Traded, ..
     return tuple(Traded(market or None, symbol, side or None) for market, symbol, side in sorted(found))
 
 
-def _last_fill_ms(connection: Connection, gap: EndedGap) -> int | None:
+def _last_fill_ms(connection: Connection, period: Period) -> int | None:
     t = trades.c
-    query = select(t.at_ms).where(t.account_id == gap.account_id, t.received_ns <= gap.begins_ns)
+    query = select(t.at_ms).where(t.account_id == period.account_id, t.received_ns <= period.begins_ns)
     return connection.scalar(query.order_by(t.at_ms.desc()).limit(1))
 
 
@@ -217,9 +222,9 @@ def is_answered(connection: Connection, account_id: int, round_ids: Collection[i
     return connection.execute(query.where(f.status == DECODED).limit(1)).first() is not None
 
 
-def _unfinished(connection: Connection, gap: EndedGap) -> list[Row[Any]]:
+def _unfinished(connection: Connection, period: Period) -> list[Row[Any]]:
     o = order_updates.c
-    since = o.account_id == gap.account_id, o.session_id.in_(_since_last_round(gap))
+    since = o.account_id == period.account_id, o.session_id.in_(_since_last_round(period))
     receipt = "received_ns", "session_id", "seq", "item"
     order = "order_id", "market", "symbol"
     names = o.order_id, o.market, symbol_of_order(order_updates).label("symbol"), o.status, o.filled_quantity
@@ -229,28 +234,28 @@ def _unfinished(connection: Connection, gap: EndedGap) -> list[Row[Any]]:
     return list(connection.execute(select(found).where(unfinished)).all())
 
 
-def _newest_order_id(connection: Connection, gap: EndedGap) -> str | None:
+def _newest_order_id(connection: Connection, period: Period) -> str | None:
     """The order that the venue created last, as far as it was known.
 
     Only the latest sessions with orders are searched. If an older session had a newer order after all, more is
     requested than necessary, and nothing is missed.
     """
     o = order_updates.c
-    found = _created_last(connection, gap, o.session_id.in_(_since_last_round(gap)))
+    found = _created_last(connection, period, o.session_id.in_(_since_last_round(period)))
     if found is None:
         newest = select(func.max(o.session_id)).where(
-            o.account_id == gap.account_id, o.session_id <= gap.begin_session_id
+            o.account_id == period.account_id, o.session_id <= period.session_id
         )
-        found = _created_last(connection, gap, o.session_id == newest.scalar_subquery())
+        found = _created_last(connection, period, o.session_id == newest.scalar_subquery())
     return None if found is None else found.order_id
 
 
-def _created_last(connection: Connection, gap: EndedGap, these: ColumnElement[bool]) -> Row[tuple[str]] | None:
+def _created_last(connection: Connection, period: Period, these: ColumnElement[bool]) -> Row[tuple[str]] | None:
     """Of orders created at the same time, the one that was received last."""
     o = order_updates.c
     receipt = o.received_ns, o.session_id, o.seq, o.item
     key = [o[name] for name in THINGS[order_updates]]
-    rows = select(*key, o.created_ms, *receipt).where(o.account_id == gap.account_id, these)
+    rows = select(*key, o.created_ms, *receipt).where(o.account_id == period.account_id, these)
     # Materialized, or SQLite would read all orders along the index by which it can group them.
     some = rows.cte("some").prefix_with("MATERIALIZED").c
     created_ms = func.coalesce(func.max(some.created_ms), UNKNOWN_MS)
@@ -259,18 +264,18 @@ def _created_last(connection: Connection, gap: EndedGap, these: ColumnElement[bo
     return connection.execute(query.order_by(created_ms.desc(), *(one.desc() for one in first_seen)).limit(1)).first()
 
 
-def _since_last_round(gap: EndedGap) -> CompoundSelect[Any]:
-    """This recorder's sessions and rounds from the last complete snapshot on that ended before the gap began.
+def _since_last_round(period: Period) -> CompoundSelect[Any]:
+    """This recorder's sessions and rounds from the last complete snapshot on that ended before the period began.
 
     All of them if there is none.
     """
     r, s = reconciliations.c, sessions.c
-    of_recorder = runs.c.recorder_id == gap.recorder_id
-    before = r.account_id == gap.account_id, r.ended_ns <= gap.begins_ns
+    of_recorder = runs.c.recorder_id == period.recorder_id
+    before = r.account_id == period.account_id, r.ended_ns <= period.begins_ns
     rounds = select(r.reconciliation_id).join(runs, runs.c.run_id == r.run_id).where(of_recorder, *before)
     last = _latest(rounds.where(r.result.in_((RECONCILED, PARTIAL))), r.reconciliation_id)
-    # Sessions of other streams that were open when the gap began may have a greater id than the gap's own.
-    mine = s.account_id == gap.account_id, or_(s.session_id <= gap.begin_session_id, s.opened_ns <= gap.begins_ns)
+    # Sessions of other streams that were open when the period began may have a greater id than its own.
+    mine = s.account_id == period.account_id, or_(s.session_id <= period.session_id, s.opened_ns <= period.begins_ns)
     connections = select(s.session_id).join(runs, runs.c.run_id == s.run_id).where(of_recorder, *mine)
     # The sessions that the round was asked in: of each stream, the last that was covered before it, in the same run.
     covered = connections.where(s.covered_ns.is_not(None), s.session_id < last)

@@ -97,8 +97,10 @@ class _Found(Orders):
 
     def __init__(self, known: Known | None = None) -> None:
         super().__init__()
-        traded = known.instruments if known else ()
-        self._traded = {settle for one in traded if one.symbol and (settle := described(one.symbol).settle)}
+        traded = [described(one.symbol) for one in known.instruments if one.symbol] if known else []
+        #: On a spot market, both currencies move.
+        moved = [(one.base, one.quote) if one.kind == "spot" else (one.settle,) for one in traded]
+        self._traded = {currency for of in moved for currency in of if currency}
         #: The currencies of which the record has something.
         self._held = {of[0] for of in known.balances if of[0]} if known else set()
         self._listed: set[str] = set()
@@ -172,7 +174,7 @@ def _reconcile(known: Known) -> Questions:
 
 
 def _regular(known: Known) -> Questions:
-    found = _Found()
+    found = _Found(known)
     yield from _balances(found)
     begin_ms = known.now_ms - FIRST_LEDGER_MS if known.since_ms is None else known.since_ms
     for currency in found.currencies:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from recorder.model import INVERSE, Instrument
 from recorder.venues.accounting import Accounting, Execution, Ledger, Move, PnlReading, exchanged, realized
 from recorder.venues.okx.questions import inst_type
-from recorder.venues.okx.words import OPTION, SPOT, TRADING
+from recorder.venues.okx.words import EVENTS, OPTION, SPOT, TRADING
 
 
 class OKXLedger(Ledger):
@@ -61,5 +61,7 @@ class OKXAccounting(Accounting):
             return Instrument(None, 0, market, symbol, "spot", base, quote, quote, "1")
         if product == OPTION:
             return Instrument(None, 0, market, symbol, "option", base, quote, base)
+        if product == EVENTS:
+            return Instrument(None, 0, market, symbol)
         kind, settle = (INVERSE, base) if quote == "USD" else ("linear", (quote or "").partition("_")[0])
         return Instrument(None, 0, market, symbol, kind, base, quote, settle)

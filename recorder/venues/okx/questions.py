@@ -17,7 +17,7 @@ from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Undecodable
 from recorder.model import OrderUpdate, Transaction, Update
 from recorder.venues.okx import answers, sign
-from recorder.venues.okx.words import FUTURES, MARGIN, OPTION, SPOT, SWAP
+from recorder.venues.okx.words import EVENTS, FUTURES, MARGIN, OPTION, SPOT, SWAP
 from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
     Credentials,
@@ -206,7 +206,7 @@ def _reconcile(known: Known) -> Questions:
         reason = "the exchange keeps orders without a fill for two hours"
         yield Forgotten(f"orders cancelled before {before}", reason, "orders")
     is_older = partial(_is_older, begin_ms, known.conditional, found)
-    for history in _histories(known.now_ms - begin_ms):
+    for history in _histories(known.now_ms - begin_ms, _lines(known)):
         is_enough = None if history.has_period else is_older
         yield from _history(history, begin_ms, known.now_ms + MARGIN_MS, found, is_enough=is_enough)
     for history in _MOVEMENTS:
@@ -228,7 +228,7 @@ def _reconcile(known: Known) -> Questions:
 
 def _regular(known: Known) -> Questions:
     begin_ms = max(known.now_ms - HISTORY_MS, known.now_ms - RECENT_MS if known.since_ms is None else known.since_ms)
-    bills, fills = _bills(known.now_ms - begin_ms), _fills(known.now_ms - begin_ms)
+    bills, fills = _bills(known.now_ms - begin_ms), _fills(known.now_ms - begin_ms, _lines(known))
     delivered = _Delivered()
     for history in (bills, *fills, *_MOVEMENTS):
         yield from _history(history, begin_ms, known.now_ms + MARGIN_MS, delivered)
@@ -266,7 +266,15 @@ def inst_type(symbol: str) -> str:
         return SWAP
     if len(parts) == 5 and parts[-1] in {"C", "P"}:
         return OPTION
-    return FUTURES if len(parts) == 3 and parts[-1].isdigit() else SPOT
+    if len(parts) == 3 and parts[-1].isdigit():
+        return FUTURES
+    return SPOT if len(parts) <= 2 else EVENTS
+
+
+def _lines(known: Known) -> tuple[str, ...]:
+    """The product lines of which lists are asked for. Few accounts have events, and not every key may ask for them."""
+    has_events = any(one.symbol and inst_type(one.symbol) == EVENTS for one in known.instruments)
+    return (*INST_TYPES, EVENTS) if has_events else INST_TYPES
 
 
 def _backfill(known: Known) -> Questions:
@@ -274,14 +282,15 @@ def _backfill(known: Known) -> Questions:
     # A week is asked for whole, even if less of it is wanted, because its subject says that all of it is known.
     kept_ms = known.now_ms - HISTORY_MS
     begin_ms = max(known.since_ms or 0, kept_ms)
-    in_periods = [history for history in _histories(HISTORY_MS) if history.has_period]
+    histories = list(_histories(HISTORY_MS, _lines(known)))
+    in_periods = [history for history in histories if history.has_period]
     for window in windows(begin_ms, until_ms, WINDOW_MS, aligned=True):
         for history in (*in_periods, _bills(HISTORY_MS)):
             subject = f"{history.name}, week of {day(window[0])}"
             # A week that has just ended is asked for again: lists lag behind.
             is_past = window[1] < known.now_ms - DAY_MS
             yield from _backfill_one(known, history, subject, max(window[0], kept_ms), window[1], is_past)
-    for history in (*_histories(HISTORY_MS), *_MOVEMENTS):
+    for history in (*histories, *_MOVEMENTS):
         if not history.has_period:
             yield from _backfill_one(known, history, history.name, kept_ms, until_ms, True)
     return None
@@ -315,12 +324,12 @@ _MOVEMENTS = (
 )
 
 
-def _histories(age_ms: int) -> Iterator[_History]:
-    """The lists that reach back so far, milliseconds."""
+def _histories(age_ms: int, lines: Sequence[str]) -> Iterator[_History]:
+    """The lists of these product lines that reach back so far, milliseconds."""
     path = answers.ORDERS if age_ms < RECENT_MS - HOUR_MS else answers.ORDERS_ARCHIVE
-    for kind in INST_TYPES:
+    for kind in lines:
         yield _History(f"orders of {kind}", path, {"instType": kind}, "orders", "orders with fills")
-    yield from _fills(age_ms)
+    yield from _fills(age_ms, lines)
     for kind in ALGO_TYPES:
         for state in ALGO_ENDS:
             query = {"ordType": kind, "state": state}
@@ -333,12 +342,11 @@ def _algo_topic(kind: str) -> str:
     return "algo-advance" if kind in _ADVANCED else "orders-algo"
 
 
-def _fills(age_ms: int) -> list[_History]:
+def _fills(age_ms: int, lines: Sequence[str]) -> list[_History]:
     if age_ms < RECENT_FILLS_MS - HOUR_MS:
         return [_History("fills", answers.FILLS, {}, "orders", "fills")]
     return [
-        _History(f"fills of {kind}", answers.FILLS_ARCHIVE, {"instType": kind}, "orders", "fills")
-        for kind in INST_TYPES
+        _History(f"fills of {kind}", answers.FILLS_ARCHIVE, {"instType": kind}, "orders", "fills") for kind in lines
     ]
 
 

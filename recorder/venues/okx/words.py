@@ -24,6 +24,8 @@ from recorder.model import (
 
 #: Product lines (`instType`). An instrument's id says its own, but for margin trading, which uses the ids of spot.
 SPOT, MARGIN, SWAP, FUTURES, OPTION = "SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION"
+#: Prediction markets: `BTC-ABOVE-DAILY-260224-1600-65000`.
+EVENTS = "EVENTS"
 
 SIDES: dict[str | None, str] = {"buy": BUY, "sell": SELL}
 #: `posSide`; `net` is one-way mode, and spot has none.

@@ -113,9 +113,9 @@ def test_each_currency_of_the_account_is_asked_about_or_all_that_there_are() -> 
 
 def test_a_currency_that_was_traded_in_is_asked_about_even_if_it_is_no_longer_listed() -> None:
     of = known(since_ms=NOW_MS, until_ms=NOW_MS, instruments=[Traded(None, "XRP_MATIC"), Traded(None, None)])
-    for purpose in (Purpose.RECONCILE, Purpose.BACKFILL):
+    for purpose in (Purpose.RECONCILE, Purpose.REGULAR, Purpose.BACKFILL):
         found = {query["currency"] for path, query in paths(ask(purpose, of)) if path == "get_transaction_log"}
-        assert found == {"BTC", "MATIC"}
+        assert found == {"BTC", "MATIC", "XRP"}
 
 
 @pytest.mark.parametrize(("age_ms", "is_said"), [(20 * MINUTE_MS, False), (40 * MINUTE_MS, True)])

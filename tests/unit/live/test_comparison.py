@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from recorder.live.settings import Account, Limits
 from recorder.simulator import Simulator, SimulatorOptions
 from recorder.simulator.faults import expired, lagging, refusing, silent, swallowing
 from recorder.venues.fmex.stand_in.rest import Authenticator
-from recorder.venues.rest import Credentials, RestLimit
+from recorder.venues.rest import Credentials, Forgotten, Known, Purpose, Question, Questions, RestLimit
 from recorder.venues.stand_in import HttpError
 from tests.unit.live.peer import PATIENCE_S
 from tests.unit.live.stage import Venue
@@ -159,6 +159,29 @@ def test_without_asking_again_that_would_be_a_false_alarm(
         run.wait_rows(SAME)
         with lagging(exchange, 0.5):
             run.wait_rows(FOUND)
+
+
+def test_a_round_without_the_open_orders_is_no_state_to_compare_with(
+    tmp_path: Path, exchange: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every order that it did not list would look as if no push had opened it."""
+    asked = Patient.questions
+
+    def without_orders(venue: Patient, purpose: Purpose, known: Known) -> Questions:
+        questions, answer = asked(venue, purpose, known), None
+        with suppress(StopIteration):
+            while True:
+                step = questions.send(answer)
+                is_lost = purpose is Purpose.RECONCILE and isinstance(step, Question) and step.subject == "open orders"
+                answer = yield Forgotten("open orders", "it has forgotten them") if is_lost else step
+
+    monkeypatch.setattr(Patient, "questions", without_orders)
+    with running(tmp_path, exchange) as run:
+        run.wait_rows(SAME)
+    rounds = run.rows("SELECT result, detail FROM reconciliations WHERE result <> 'answered' ORDER BY began_ns")
+    assert [result for result, _ in rounds[:2]] == ["unrecoverable", "compared"]
+    assert rounds[1] == ("compared", "a snapshot to start from")
+    assert run.rows(FOUND) == []
 
 
 def test_a_session_that_ends_meanwhile_drops_the_comparison(tmp_path: Path, exchange: Simulator) -> None:

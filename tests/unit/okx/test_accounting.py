@@ -147,3 +147,22 @@ def test_a_spot_fill_may_be_paid_in_another_quote_currency(tmp_path: Path, symbo
     found = {currency: amounts for currency, amounts in findings(books).items() if amounts}
     expected = {"BTC": [-Decimal(wrong)], **({"USDT": [-Decimal(wrong)]} if paid == "USDT" else {})}
     assert found == ({} if wrong == "0" else expected)
+
+
+def test_what_a_fill_of_a_prediction_market_does_is_not_documented_and_no_finding(tmp_path: Path) -> None:
+    told = Told(USDT="10000")
+    fill = {
+        "instType": "EVENTS",
+        "instId": "BTC-ABOVE-DAILY-260224-1600-65000",
+        "tdMode": "cash",
+        "side": "buy",
+        "posSide": "",
+        "fillPx": "0.42",
+        "fillSz": "10",
+        "fillFee": "-0.01",
+        "fillFeeCcy": "USDT",
+        "fillPnl": "0",
+    }
+    told.trade(fill, {"ccy": "USDT", "balChg": "-4.21", "fee": "-0.01"})
+    books = told.books(tmp_path)
+    assert ({book.unexplained for book in books}, findings(books)) == ({0}, {"USDT": []})

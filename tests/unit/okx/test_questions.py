@@ -74,6 +74,19 @@ def test_the_older_a_gap_the_older_the_lists(age_ms: int, orders: str, fills: li
     assert [path.rpartition("/")[2] for path, _ in paths if "/trade/fills" in path] == fills
 
 
+@pytest.mark.parametrize("purpose", [Purpose.RECONCILE, Purpose.REGULAR, Purpose.BACKFILL])
+def test_lists_of_prediction_markets_are_asked_for_once_the_record_has_one(purpose: Purpose) -> None:
+    event = Traded(None, "BTC-ABOVE-DAILY-260224-1600-65000")
+    lines = [
+        {
+            query.get("instType")
+            for _, query in asked(ask(purpose, known(since_ms=NOW_MS - 30 * DAY_MS, instruments=of)))
+        }
+        for of in ([], [event])
+    ]
+    assert lines[1] - lines[0] == {"EVENTS"}
+
+
 @pytest.mark.parametrize(
     ("age_ms", "subjects"),
     [
@@ -166,6 +179,7 @@ def test_deposits_are_followed_to_those_that_were_over_before_the_gap(purpose: P
         ("BTC-USDT-SWAP", "SWAP"),
         ("BTC-USD-250808", "FUTURES"),
         ("BTC-USD-241217-92000-C", "OPTION"),
+        ("BTC-ABOVE-DAILY-260224-1600-65000", "EVENTS"),
     ],
 )
 def test_an_instrument_is_asked_for_by_its_product_line(symbol: str, product: str) -> None:
