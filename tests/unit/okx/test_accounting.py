@@ -165,4 +165,5 @@ def test_what_a_fill_of_a_prediction_market_does_is_not_documented_and_no_findin
     }
     told.trade(fill, {"ccy": "USDT", "balChg": "-4.21", "fee": "-0.01"})
     books = told.books(tmp_path)
-    assert ({book.unexplained for book in books}, findings(books)) == ({0}, {"USDT": []})
+    assert {book.unexplained for book in books} == {0}
+    assert findings(books) == {"USDT": []}
