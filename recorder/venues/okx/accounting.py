@@ -10,8 +10,7 @@ from decimal import Decimal
 
 from recorder.model import INVERSE, Instrument
 from recorder.venues.accounting import Accounting, Execution, Ledger, Move, PnlReading, exchanged, realized
-from recorder.venues.okx.questions import inst_type
-from recorder.venues.okx.words import EVENTS, OPTION, SPOT, TRADING
+from recorder.venues.okx.words import EVENTS, OPTION, SPOT, TRADING, inst_type
 
 
 class OKXLedger(Ledger):

@@ -17,7 +17,7 @@ from recorder.clock import NS_PER_MS, utc_text
 from recorder.errors import Undecodable
 from recorder.model import OrderUpdate, Transaction, Update
 from recorder.venues.okx import answers, sign
-from recorder.venues.okx.words import EVENTS, FUTURES, MARGIN, OPTION, SPOT, SWAP
+from recorder.venues.okx.words import EVENTS, FUTURES, MARGIN, OPTION, SPOT, SWAP, inst_type
 from recorder.venues.paging import Orders, Pages, completed, day, pages, windows
 from recorder.venues.rest import (
     Credentials,
@@ -257,18 +257,6 @@ def _instruments(known: Known) -> Questions:
             query["instFamily"] = "-".join(symbol.split("-")[:2])
         yield _question(f"instrument {symbol}", answers.INSTRUMENTS, query, "instruments")
     return None
-
-
-def inst_type(symbol: str) -> str:
-    """The product line of an instrument, by the rules for its id: `BTC-USDT-SWAP`, `BTC-USD-241217-92000-C`."""
-    parts = symbol.split("-")
-    if parts[-1] == SWAP:
-        return SWAP
-    if len(parts) == 5 and parts[-1] in {"C", "P"}:
-        return OPTION
-    if len(parts) == 3 and parts[-1].isdigit():
-        return FUTURES
-    return SPOT if len(parts) <= 2 else EVENTS
 
 
 def _lines(known: Known) -> tuple[str, ...]:

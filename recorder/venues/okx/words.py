@@ -112,6 +112,18 @@ ISOLATED = "isolated"
 TRADING, FUNDING = "trading", "funding"
 
 
+def inst_type(symbol: str) -> str:
+    """The product line of an instrument, by the rules for its id: `BTC-USDT-SWAP`, `BTC-USD-241217-92000-C`."""
+    parts = symbol.split("-")
+    if parts[-1] == SWAP:
+        return SWAP
+    if len(parts) == 5 and parts[-1] in {"C", "P"}:
+        return OPTION
+    if len(parts) == 3 and parts[-1].isdigit():
+        return FUTURES
+    return SPOT if len(parts) <= 2 else EVENTS
+
+
 def kind_of(inst_type: str | None, contract: str | None) -> str | None:
     """The kind of an instrument by `instType` and `ctType`."""
     if inst_type in {SPOT, MARGIN}:

@@ -11,10 +11,10 @@ from recorder.simulator.exchange import Exchange
 from recorder.venues.expiry import expires_ms
 from recorder.venues.okx import answers, questions, sign
 from recorder.venues.okx.portal import PATHS, PRIVATE
-from recorder.venues.okx.questions import inst_type
 from recorder.venues.okx.stand_in import face, frames, states
 from recorder.venues.okx.stand_in.conversation import OKXConversation, passphrase_of
 from recorder.venues.okx.stand_in.rest import OKXRequestHandler
+from recorder.venues.okx.words import inst_type
 from recorder.venues.rest import Credentials
 from recorder.venues.stand_in import AccountQuery, Backend, Close, HttpError, PortalAccess, Reply, Request, Said
 from recorder.venues.view import Span
