@@ -19,7 +19,7 @@ from tests.faults.oracle import Verdict
 from tests.waiting import wait_until
 
 #: Most seconds for asking an exchange about all gaps, at the pace that its limits allow.
-RECONCILED_S = 120.0
+RECONCILED_S = 300.0
 
 
 def rows_of(database: Path, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
