@@ -176,7 +176,7 @@ def test_a_terminal_shows_progress(folder: Folder) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_memory_does_not_grow_with_the_record(tmp_path: Path) -> None:
     """Twice the record costs no more: SQLite's and our own buffers are full at the smaller size.
 
