@@ -76,7 +76,7 @@ class EndedGap(NamedTuple):
 
 
 class Period(NamedTuple):
-    """A time of which pushes may be missing: that of gaps, or one before which REST last agreed with the pushes."""
+    """A time of which pushes may be missing: from the beginning of a gap, or from when REST last agreed with them."""
 
     account_id: int
     recorder_id: int

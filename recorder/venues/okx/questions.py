@@ -260,7 +260,10 @@ def _instruments(known: Known) -> Questions:
 
 
 def _lines(known: Known) -> tuple[str, ...]:
-    """The product lines of which lists are asked for. Few accounts have events, and not every key may ask for them."""
+    """The product lines of which lists are asked for.
+
+    Events are among them only if the account has traded one: whether every key may ask for them is not documented.
+    """
     has_events = any(one.symbol and inst_type(one.symbol) == EVENTS for one in known.instruments)
     return (*INST_TYPES, EVENTS) if has_events else INST_TYPES
 
@@ -315,8 +318,8 @@ _MOVEMENTS = (
 def _histories(age_ms: int, lines: Sequence[str]) -> Iterator[_History]:
     """The lists of these product lines that reach back so far, milliseconds."""
     path = answers.ORDERS if age_ms < RECENT_MS - HOUR_MS else answers.ORDERS_ARCHIVE
-    for kind in lines:
-        yield _History(f"orders of {kind}", path, {"instType": kind}, "orders", "orders with fills")
+    for line in lines:
+        yield _History(f"orders of {line}", path, {"instType": line}, "orders", "orders with fills")
     yield from _fills(age_ms, lines)
     for kind in ALGO_TYPES:
         for state in ALGO_ENDS:
@@ -334,7 +337,7 @@ def _fills(age_ms: int, lines: Sequence[str]) -> list[_History]:
     if age_ms < RECENT_FILLS_MS - HOUR_MS:
         return [_History("fills", answers.FILLS, {}, "orders", "fills")]
     return [
-        _History(f"fills of {kind}", answers.FILLS_ARCHIVE, {"instType": kind}, "orders", "fills") for kind in lines
+        _History(f"fills of {line}", answers.FILLS_ARCHIVE, {"instType": line}, "orders", "fills") for line in lines
     ]
 
 

@@ -124,10 +124,10 @@ def inst_type(symbol: str) -> str:
     return SPOT if len(parts) <= 2 else EVENTS
 
 
-def kind_of(inst_type: str | None, contract: str | None) -> str | None:
+def kind_of(line: str | None, contract: str | None) -> str | None:
     """The kind of an instrument by `instType` and `ctType`."""
-    if inst_type in {SPOT, MARGIN}:
+    if line in {SPOT, MARGIN}:
         return "spot"
-    if inst_type == OPTION:
+    if line == OPTION:
         return "option"
     return {"linear": "linear", "inverse": INVERSE}.get(contract or "")

@@ -76,15 +76,12 @@ def test_the_older_a_gap_the_older_the_lists(age_ms: int, orders: str, fills: li
 
 @pytest.mark.parametrize("purpose", [Purpose.RECONCILE, Purpose.REGULAR, Purpose.BACKFILL])
 def test_lists_of_prediction_markets_are_asked_for_once_the_record_has_one(purpose: Purpose) -> None:
-    event = Traded(None, "BTC-ABOVE-DAILY-260224-1600-65000")
-    lines = [
-        {
-            query.get("instType")
-            for _, query in asked(ask(purpose, known(since_ms=NOW_MS - 30 * DAY_MS, instruments=of)))
-        }
-        for of in ([], [event])
-    ]
-    assert lines[1] - lines[0] == {"EVENTS"}
+    since_ms, event = NOW_MS - 30 * DAY_MS, Traded(None, "BTC-ABOVE-DAILY-260224-1600-65000")
+    without, having = (
+        {query.get("instType") for _, query in asked(ask(purpose, known(since_ms=since_ms, instruments=traded)))}
+        for traded in ([], [event])
+    )
+    assert having - without == {"EVENTS"}
 
 
 @pytest.mark.parametrize(

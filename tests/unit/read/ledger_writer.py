@@ -34,13 +34,11 @@ from tests.unit.read.desk import Desk
 from tests.unit.read.recordings import Recording
 from tests.unit.read.stories import Story, nothing
 
-D = Decimal
-NOON_MS = NOON_NS // NS_PER_MS
 _accounts = count(1_000)
 
 
 class Writer:
-    """Writes stories into one database, each as an account of its own."""
+    """Writes stories and recordings into one database, each as an account of its own."""
 
     def __init__(self, path: Path) -> None:
         self.desk = Desk(path)

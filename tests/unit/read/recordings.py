@@ -24,10 +24,8 @@ from recorder.venues.rest import Credentials, Known, Purpose, Question, Traded, 
 from recorder.venues.simulated import Moment, SimulatedTransaction
 from recorder.venues.stand_in import Backend, Request
 from recorder.venues.view import SentState, Span
-from tests.made import NOON_NS
 
 D = Decimal
-NOON_MS = NOON_NS // NS_PER_MS
 
 
 class Recording:

@@ -54,16 +54,16 @@ class Story:
         self.at_ms += 60_000
         for _ in range(STEPS):
             self._step()
-        self._see(0)
+        self.see(0)
         self.quiet.append(len(self.states))
-        self._see(15_000)
+        self.see(15_000)
         self.at_ms += 60_000
         # So that everything before is asked for, and every difference has lasted.
         for of in self.money:
-            self._move(of, self.digits(5, 4), "funding")
+            self.move(of, self.digits(5, 4), "funding")
         self.at_ms += 60_000
         for of in self.money:
-            self._move(of, self.digits(5, 4), "funding")
+            self.move(of, self.digits(5, 4), "funding")
         self.states += [(self.at_ms + 5_000 * n, *of, self.owned[of]) for n in (1, 4) for of in sorted(self.owned)]
 
     def digits(self, most: int, decimals: int) -> Decimal:
@@ -75,17 +75,19 @@ class Story:
         pause_ms = self.random.choice((0, 0, 1, 7, 900, 30_000))
         if pause_ms and self.random.random() < 0.8:
             # Without a balance after each transaction, only the balance after a whole block can be told.
-            self._see(self.random.choice((0, 1, 40)) if self.venue == "bybit" else 0)
+            self.see(self.random.choice((0, 1, 40)) if self.venue == "bybit" else 0)
         if pause_ms == 30_000:
             self.quiet.append(len(self.states))
-            self._see(15_000)
+            self.see(15_000)
         self.at_ms += pause_ms
         self.random.choice((self._linear, self._inverse, self._spot, self._funding, self._transfer, self._other))()
 
-    def _see(self, late_ms: int) -> None:
+    def see(self, late_ms: int) -> None:
+        """The balances, so long after what happened."""
         self.states += [(self.at_ms + late_ms, *of, self.owned[of]) for of in sorted(self.owned)]
 
-    def _move(self, of: tuple[str, str], amount: Decimal, kind: str, fee: Decimal = NONE, **more: Any) -> None:
+    def move(self, of: tuple[str, str], amount: Decimal, kind: str, fee: Decimal = NONE, **more: Any) -> None:
+        """A transaction, and so a balance."""
         self.owned[of] += amount
         self.sums["fees"] += fee
         self.sums[kind] += amount + fee
@@ -127,7 +129,7 @@ class Story:
         for of, (amount, paid) in moves.items():
             if is_bybit:
                 ids = {"market": market, "symbol": symbol, "order_id": order_id, "trade_id": trade_id}
-                self._move(of, amount - paid, "trade", paid, **ids)
+                self.move(of, amount - paid, "trade", paid, **ids)
             else:
                 self.owned[of] += amount - paid
                 self.sums["fees"] += paid
@@ -173,17 +175,17 @@ class Story:
     def _funding(self) -> None:
         of, amount = self.money[0], self.digits(3, 4) - 2
         trade_id = f"f{next(self._ids)}" if self.venue == "bybit" else None
-        self._move(of, amount, "funding", symbol="ETHUSDT", trade_id=trade_id)
+        self.move(of, amount, "funding", symbol="ETHUSDT", trade_id=trade_id)
         if self.venue == "bybit":
             # Pushed as well, without the ledger's id.
             pushed = self.transactions[-1]._replace(transaction_id=None, balance_after=None, venue_type="Funding")
             self.transactions.append(pushed)
 
     def _transfer(self) -> None:
-        self._move(self.random.choice(self.money), self.digits(900, 6) - 450, "transfer")
+        self.move(self.random.choice(self.money), self.digits(900, 6) - 450, "transfer")
 
     def _other(self) -> None:
-        self._move(self.random.choice(self.money), self.digits(2, 6), self.random.choice(("interest", "rebate")))
+        self.move(self.random.choice(self.money), self.digits(2, 6), self.random.choice(("interest", "rebate")))
 
     # Errors.
 

@@ -247,8 +247,8 @@ def test_a_fill_without_a_transaction_is_named_in_a_quiet_account(writer: Writer
     of = story.money[0]
     story.owned.clear()
     for story.at_ms in (NOON_MS + 15_000, NOON_MS + 3_600_000):
-        story._see(0)
-        story._move(of, D(1), "interest")
+        story.see(0)
+        story.move(of, D(1), "interest")
     later_ns = (NOON_MS + 30_000) * NS_PER_MS
     name = writer.write(story)
     for since_ns, found in ((None, 1), (NOON_NS, 1), (later_ns, 0)):
